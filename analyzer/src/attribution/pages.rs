@@ -206,12 +206,12 @@ impl Pages {
     /// Whether the flow is one that a page can pull in; notes its name.
     fn meet(&mut self, second: &Second<'_>) -> bool {
         let Second { id, flow, host, .. } = *second;
-        let named_inside = flow.asked_name().is_some();
-        let Some(host) = host.filter(|_| named_inside || WEB_PORTS.contains(&flow.server_port)) else {
-            return false;
-        };
+        let Some(host) = host else { return false };
         if self.flows.get(&id).is_some_and(|noted| *noted.host == *host.as_str()) {
             return true;
+        }
+        if !WEB_PORTS.contains(&flow.server_port) && flow.asked_name().is_none() {
+            return false;
         }
         let site = self.sites.of(host.as_str());
         if site.kind != SiteKind::Site {

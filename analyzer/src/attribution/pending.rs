@@ -6,7 +6,7 @@ use super::aging::{Few, Held as _};
 use super::answers::AnswerBook;
 use super::overlap::Doubled;
 use super::policy::Policy;
-use super::rules::{Choice, Said, Verdict, answered_meanwhile, inside, judge_inside};
+use super::rules::{Choice, Said, Verdict, answered_meanwhile, judge_inside, names_itself};
 use super::{HORIZON_NS, Ledger, SILENCE_NS, push};
 use crate::books::{Host, bucket_of};
 use foldhash::fast::RandomState;
@@ -113,6 +113,8 @@ pub(super) struct Pending {
     /// Its client sent something in its first interval. Unlike the total this is also known of what
     /// is read only for what it teaches.
     pub(super) sent: bool,
+    /// It carries a name that it is booked on: asked for each second.
+    names_itself: bool,
     /// What is not booked yet.
     shares: Few<Share>,
     /// What the device was answered before the flow began, and asked meanwhile.
@@ -138,6 +140,7 @@ struct Others {
 impl Pending {
     pub(super) fn new(flow: Flow, origin: usize, last: UnixNanos) -> Self {
         Self {
+            names_itself: names_itself(&flow),
             flow,
             origin,
             latest: origin,
@@ -163,6 +166,7 @@ impl Pending {
         self.book(ledger);
         self.flow.name.clone_from(&flow.name);
         self.flow.opened = flow.opened;
+        self.names_itself = names_itself(&self.flow);
         if self.verdict.is_some()
             && let Some(verdict) = judge_inside(&self.flow, policy)
         {
@@ -176,7 +180,7 @@ impl Pending {
         let Some(meanwhile) = &mut self.said.meanwhile else { return };
         let asked = std::mem::take(&mut meanwhile.asked);
         meanwhile.answered = meanwhile.answered.take().or_else(|| answered_meanwhile(&self.flow, &asked, answers));
-        let names_itself = answers.policy().in_flow && inside(&self.flow).is_some();
+        let names_itself = answers.policy().in_flow && self.names_itself;
         let speaks = !asked.is_empty() && self.sent && !names_itself;
         if let Some(host) = self.said.guessed().filter(|_| speaks) {
             answers.guess(&self.flow, host);
@@ -189,7 +193,7 @@ impl Pending {
             Host::Name(name) => Some(name),
             Host::Address(_) | Host::Service(_) => None,
         });
-        let inside = || inside(&self.flow).map(|(name, _)| name);
+        let inside = || self.flow.name.as_ref().filter(|_| self.names_itself).map(|carried| &carried.name);
         settled.or_else(inside).or_else(|| before.map(|asked| &asked.host))
     }
 

@@ -318,7 +318,7 @@ impl Device {
             return 0.0;
         }
         let (rates, beside) = (habits.rates(&burst.site), Beside::new(beside, habits));
-        let known = self.shown.pages().map(|page| &page.name).filter(|page| rates.may_be_of(page));
+        let known = self.shown.pages().map(|(name, _)| name).filter(|page| rates.may_be_of(page));
         let known = known.map(|page| (page, rates.pulls_and_share(page))).filter(|(_, (pulls, _))| *pulls > KNOWN_PULL);
         let pulls = known.map(|(page, (_, share))| share * beside.fit(page) / FIT);
         let pulled = pulls.fold(0.0, f64::max).min(1.0);

@@ -91,19 +91,20 @@ impl Explained {
     }
 }
 
-/// Pages that a device has shown, the latest first, each once.
+/// Pages that a device has shown, the latest first, each once. Each has its name beside it: all are
+/// gone through for whatever begins to be used, and few of them are looked into.
 #[derive(Debug, Clone, Default)]
-pub struct Shown(VecDeque<Arc<Page>>);
+pub struct Shown(VecDeque<(Named, Arc<Page>)>);
 
 impl Shown {
     pub fn note(&mut self, name: Named, host: &Arc<str>) {
-        self.0.retain(|known| !known.name.is(&name));
+        self.0.retain(|(known, _)| !known.is(&name));
         self.0.truncate(MAX_SHOWN - 1);
-        self.0.push_front(Page::new(name, host));
+        self.0.push_front((name.clone(), Page::new(name, host)));
     }
 
-    /// The pages.
-    pub fn pages(&self) -> impl Iterator<Item = &Arc<Page>> {
+    /// The pages, each with its name.
+    pub fn pages(&self) -> impl Iterator<Item = &(Named, Arc<Page>)> {
         self.0.iter()
     }
 
@@ -163,11 +164,25 @@ pub(super) fn whole(own: f64, mut pages: Vec<Candidate>, lasts: f64, before: Opt
     for page in &mut pages {
         page.chance = mix(page.chance, page.old);
     }
-    // A stable sort: of equals the latest visit stands first, and so does it of those whose order
-    // nobody asks for, which are most.
-    let least = pages.iter().map(|page| page.chance).fold(0.0, f64::max).min(SORTED);
-    let key = |page: &Candidate| if page.chance >= least { page.chance } else { 0.0 };
-    pages.sort_by(|a, b| key(b).total_cmp(&key(a)));
+    sort(&mut pages);
     let background = mix(BACKGROUND, lasting(&Owner::Background));
     Explained { own: mix(own, old_own), background, pages, lasts, pulled, runs: Runs::default(), latest_odds: 1.0 }
+}
+
+/// Likeliest first. Of equals the latest visit stands first, and so does it of those whose order
+/// nobody asks for, which are most: they stay behind the few others as they were.
+fn sort(pages: &mut [Candidate]) {
+    let least = pages.iter().map(|page| page.chance).fold(0.0, f64::max).min(SORTED);
+    let mut likely = 0;
+    for place in 0..pages.len() {
+        if pages.get(place).is_some_and(|page| page.chance >= least) {
+            if let Some(passed) = pages.get_mut(likely..=place) {
+                passed.rotate_right(1);
+            }
+            likely += 1;
+        }
+    }
+    if let Some(likely) = pages.get_mut(..likely) {
+        likely.sort_by(|a, b| b.chance.total_cmp(&a.chance));
+    }
 }

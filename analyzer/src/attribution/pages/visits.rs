@@ -282,7 +282,7 @@ impl Visits {
 
     /// How well pages that are open explain that something begins to be used, itself left out.
     pub fn pulled(&self, it: &Use<'_>, habits: &Habits) -> f64 {
-        let mut most: Vec<(&Named, f64)> = Vec::new();
+        let mut most: Vec<(&Named, f64)> = Vec::with_capacity(self.visits.len());
         let asked = habits.named(it.site);
         for visit in self.visits.iter().rev().filter(|v| v.at <= it.to && !v.page.name.is(&asked)) {
             if it.from.saturating_sub(visit.used) > REACH_NS {
@@ -385,20 +385,20 @@ fn unseen(rates: &Rates<'_>, beside: &Beside<'_>, shown: &Shown, pages: &mut Can
     let marks = pages.marks;
     // Most pages neither are open nor ever pulled the site in: two bits say so.
     let matters = |page: &Named| (marks.may_have(page) || rates.may_be_of(page)) && !rates.site.is(page);
-    for page in shown.pages().filter(|page| matters(&page.name)) {
-        match pages.find(&page.name) {
+    for (name, page) in shown.pages().filter(|(name, _)| matters(name)) {
+        match pages.find(name) {
             // Most are likelier by the visit that was seen, however well they fit.
             Some(known) if known.chance >= unseen * known.rate * MOST_FIT => {}
             Some(known) => {
-                let chance = unseen * known.rate * beside.fit(&page.name);
+                let chance = unseen * known.rate * beside.fit(name);
                 if known.chance < chance {
                     (known.chance, known.seen) = (chance, false);
                 }
             }
-            None if rates.may_be_of(&page.name) => {
-                let (pulls, rate) = rates.pulls_and_share(&page.name);
+            None if rates.may_be_of(name) => {
+                let (pulls, rate) = rates.pulls_and_share(name);
                 if pulls > 0.0 {
-                    let chance = unseen * rate * beside.fit(&page.name);
+                    let chance = unseen * rate * beside.fit(name);
                     pages.push(Candidate { page: Arc::clone(page), chance, rate, old: 0.0, seen: false });
                 }
             }
