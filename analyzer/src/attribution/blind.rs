@@ -68,6 +68,9 @@ const RESOLVER_NAMES: [&str; 30] = [
     "doh.mullvad.net",
 ];
 
+/// The shortest of them in bytes.
+const MIN_RESOLVER_NAME: usize = 6;
+
 /// Addresses of public resolvers, as their owners publish them: found where a client asks for no
 /// name first.
 const RESOLVERS_V4: [Ipv4Addr; 34] = [
@@ -211,9 +214,12 @@ fn is_resolver(address: IpAddr) -> bool {
 
 fn is_resolver_name(name: &Name) -> bool {
     let name = name.as_str();
+    // Asked of every flow: nearly every name ends in another way, and one comparison says so.
+    let tail = |name: &str| name.as_bytes().last_chunk::<MIN_RESOLVER_NAME>().copied();
+    let end = tail(name);
     let is_or_below =
         |host: &&str| name.strip_suffix(*host).is_some_and(|before| before.is_empty() || before.ends_with('.'));
-    RESOLVER_NAMES.iter().any(is_or_below)
+    RESOLVER_NAMES.iter().filter(|host| tail(host) == end).any(is_or_below)
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ use crate::site::{SiteKind, Sites};
 use device::{Device, Move, Question};
 use explained::Candidate;
 use foldhash::fast::RandomState;
-use habits::day_of;
+use habits::{Named, day_of};
 use hashbrown::{HashMap, HashSet};
 use imon_common::flow::Flow;
 use imon_common::names::Name;
@@ -101,7 +101,7 @@ struct Waiting {
 #[derive(Debug, Clone)]
 struct Noted {
     host: Arc<str>,
-    site: Arc<str>,
+    site: Named,
     parts: Vec<PagePart>,
     /// What was made of the latest second that counts.
     before: Option<(Judged, Before)>,
@@ -217,7 +217,7 @@ impl Pages {
         if site.kind != SiteKind::Site {
             return false;
         }
-        let (host, site): (Arc<str>, Arc<str>) = (host.as_str().into(), site.name.into());
+        let (host, site) = (Arc::from(host.as_str()), self.habits.named(&site.name.into()));
         match self.flows.get_mut(&id) {
             Some(noted) => (noted.host, noted.site) = (host, site),
             None => _ = self.flows.insert(id, Noted { host, site, parts: Vec::new(), before: None }),

@@ -47,12 +47,17 @@ impl Times {
         // The place behind those that stay holds `ts` still.
         let Some(all) = all.get_mut(..len) else { return };
         all.sort_unstable();
-        // What goes is the earliest but the first.
-        let without = if len > KEPT_TIMES { 1 } else { usize::MAX };
-        let mut left = all.iter().enumerate().filter(|(at, _)| *at != without).map(|(_, kept)| *kept);
-        let Some(latest) = left.next_back() else { return };
-        self.latest = latest;
-        self.earlier = left.collect();
+        // What goes is the earliest but the first, over which the first is copied.
+        let from = usize::from(len > KEPT_TIMES);
+        if from == 1 {
+            all.copy_within(..1, 1);
+        }
+        let Some((latest, earlier)) = all.get(from..).and_then(<[_]>::split_last) else { return };
+        self.latest = *latest;
+        match self.earlier.len() == earlier.len() {
+            true => self.earlier.copy_from_slice(earlier),
+            false => self.earlier = earlier.into(),
+        }
     }
 
     /// The latest; every list holds one.

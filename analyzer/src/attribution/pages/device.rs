@@ -2,7 +2,7 @@
 //! page.
 
 use super::explained::{Explained, Shown};
-use super::habits::{Habit, Habits, WHOLE, What, day_of};
+use super::habits::{Habit, Habits, Named, WHOLE, What, day_of};
 use super::owners::Before;
 use super::shape::shape;
 use super::visits::{Begun, Beside, FIT, LEAST_VISIT, Use, Visits};
@@ -96,7 +96,7 @@ const MOST_PULLERS: usize = 4;
 #[derive(Debug, Clone)]
 struct Burst {
     at: i64,
-    site: Arc<str>,
+    site: Named,
     host: Arc<str>,
     /// Number of the source it lies in.
     source: usize,
@@ -134,15 +134,15 @@ impl Burst {
         ((self.bytes.max(1) as f64 / DOCUMENT_BYTES).ln() / 2.0).clamp(-1.0, 0.0)
     }
 
-    fn as_use<'a>(&'a self, beside: &'a [&'a Arc<str>]) -> Use<'a> {
+    fn as_use<'a>(&'a self, beside: &'a [&'a Named]) -> Use<'a> {
         Use { site: &self.site, host: &self.host, from: self.at, to: self.at, beside }
     }
 
     /// Chance that this is a visit to a page of the site, by how it began.
     fn visit(&self, open: OpenPages, habits: &Habits) -> f64 {
         let gap_s = self.gap_ns.max(1) as f64 / NANOS_PER_SECOND as f64;
-        let ([least, most], bursts) = (GAPS, habits.bursts(&self.host));
-        let name = shape(&self.host, &self.site);
+        let ([least, most], (bursts, context)) = (GAPS, habits.bursts_and_context(&self.host));
+        let name = shape(&self.host, &self.site.site);
         // A label that says nothing says no more where nothing else is known.
         let alone = if name.abs() < 1.0 { 0.0 } else { NAME_ALONE * habits.newness() / (1.0 + bursts) };
         let name = (NAME + alone) * name;
@@ -153,7 +153,7 @@ impl Burst {
             + PRECEDED * self.among.preceded
             + FOLLOWED_BY_OWN * self.among.followed_by_own
             + LARGE * self.among.large
-            + USUALLY * habits.context(&self.host)
+            + USUALLY * context
             + OFTEN * bursts.ln_1p()
             + SHARE * habits.visits_of_bursts().ln()
             + EXPLAINED * open.pulled.ln();
@@ -173,7 +173,7 @@ struct OpenPages {
 /// What is known of the bytes to be explained.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
-    pub site: &'a Arc<str>,
+    pub site: &'a Named,
     pub host: &'a Arc<str>,
     /// Earliest and latest time of the bytes.
     pub from: i64,
@@ -211,7 +211,7 @@ pub struct Device {
 #[derive(Debug)]
 pub struct Move<'a> {
     pub at: i64,
-    pub site: &'a Arc<str>,
+    pub site: &'a Named,
     pub host: &'a Arc<str>,
     pub source: usize,
     /// The flow began just now.
@@ -238,7 +238,7 @@ impl Device {
             }
             self.bursts.push_back(Burst {
                 at: it.at,
-                site: Arc::clone(it.site),
+                site: it.site.clone(),
                 host: Arc::clone(it.host),
                 source: it.source,
                 gap_ns,
@@ -313,7 +313,7 @@ impl Device {
 
     /// Chance that a burst is a visit to a page of its site, and not what a page pulls in that was
     /// shown without a byte of its own.
-    fn visit(&self, burst: &Burst, beside: &[&Arc<str>], open: OpenPages, habits: &Habits) -> f64 {
+    fn visit(&self, burst: &Burst, beside: &[&Named], open: OpenPages, habits: &Habits) -> f64 {
         if burst.goes_on {
             return 0.0;
         }
@@ -359,16 +359,16 @@ impl Device {
             for page in pulled {
                 let weight = thousandths(page.chance * third);
                 if weight > LEAST_PULL {
-                    let pull = What::Pull(Arc::clone(&page.page.name.site), Arc::clone(&burst.site), weight);
+                    let pull = What::Pull(Arc::clone(&page.page.name.site), Arc::clone(&burst.site.site), weight);
                     learn(habits, burst, pull);
                 }
             }
             if visit >= LEAST_VISIT {
-                let visit = What::Visit(Arc::clone(&burst.site), Arc::clone(&burst.host), thousandths(visit));
+                let visit = What::Visit(Arc::clone(&burst.site.site), Arc::clone(&burst.host), thousandths(visit));
                 learn(habits, burst, visit);
             }
             if visit >= SHOWN {
-                self.shown.note(habits.named(&burst.site), &burst.host);
+                self.shown.note(habits.renamed(&burst.site), &burst.host);
             }
             self.learning.add(&Begun { it, goes_on: burst.goes_on, visit }, &explained, habits);
             self.learned += 1;
@@ -404,7 +404,7 @@ impl Device {
 }
 
 /// Other sites that began to be used at the time.
-fn beside<'b>(bursts: &'b VecDeque<Burst>, site: &Arc<str>, at: i64) -> Vec<&'b Arc<str>> {
+fn beside<'b>(bursts: &'b VecDeque<Burst>, site: &Named, at: i64) -> Vec<&'b Named> {
     let first = bursts.partition_point(|b| b.at < at.saturating_sub(BESIDE_NS));
     let mut sites = Vec::new();
     let near = |b: &&Burst| b.at.saturating_sub(at) <= BESIDE_NS;

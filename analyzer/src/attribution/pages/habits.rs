@@ -193,13 +193,14 @@ impl Habits {
 
     /// Context in which the host usually begins to be used: above 0 as documents do, below as what
     /// they pull in; near 0 where little is known.
-    pub fn context(&self, site: &str) -> f64 {
-        self.all.sites.get(site).map_or(0.0, |site| ones(site.context) / (ones(site.bursts) + PRIOR_BURSTS))
+    pub fn context(&self, host: &str) -> f64 {
+        self.bursts_and_context(host).1
     }
 
-    /// How often the host began to be used.
-    pub fn bursts(&self, host: &str) -> f64 {
-        ones(self.all.sites.get(host).map_or(0, |site| site.bursts))
+    /// How often the host began to be used, and [`Self::context`]: of one look-up.
+    pub fn bursts_and_context(&self, host: &str) -> (f64, f64) {
+        let of = |site: &Site| (ones(site.bursts), ones(site.context) / (ones(site.bursts) + PRIOR_BURSTS));
+        self.all.sites.get(host).map_or((0.0, 0.0), of)
     }
 
     /// 1 while nothing is known, falling to 0 with every burst.
@@ -225,23 +226,23 @@ impl Habits {
     }
 
     /// How often `site` is pulled in, to be asked for many pages.
-    pub fn rates(&self, site: &Arc<str>) -> Rates<'_> {
-        let site = self.named(site);
+    pub fn rates(&self, site: &Named) -> Rates<'_> {
+        let site = self.renamed(site);
         let pulled = ones(self.page(&site).map_or(0, |site| site.pulled));
         let of_all = ((pulled + PRIOR_VISITS * PRIOR_PULL) / (ones(self.all.visits) + PRIOR_VISITS)).min(1.0);
         Rates { habits: self, site, of_all }
     }
 
     /// How much more often `site` is pulled in (1) than visited (-1); 0 where nothing is known.
-    pub fn pulled_more(&self, site: &str) -> f64 {
-        self.all.sites.get(site).map_or(0.0, |site| {
+    pub fn pulled_more(&self, site: &Named) -> f64 {
+        self.page(site).map_or(0.0, |site| {
             (ones(site.pulled) - ones(site.visits)) / (ones(site.pulled) + ones(site.visits) + PRIOR_USES)
         })
     }
 
     /// How often pages of the site were visited.
-    pub fn visits_of(&self, page: &str) -> f64 {
-        ones(self.all.sites.get(page).map_or(0, |site| site.visits))
+    pub fn visits_of(&self, page: &Named) -> f64 {
+        ones(self.page(page).map_or(0, |site| site.visits))
     }
 
     /// A site, to be asked about often.
@@ -251,13 +252,22 @@ impl Habits {
         Named::new(site, number)
     }
 
+    /// The same name with the number that it has by now, if it is known by now.
+    pub fn renamed(&self, name: &Named) -> Named {
+        if self.numbered(name).is_some() { name.clone() } else { self.named(&name.site) }
+    }
+
     #[inline]
     fn page(&self, page: &Named) -> Option<&Site> {
-        match self.all.sites.get_index(page.number) {
-            Some((name, site)) if Arc::ptr_eq(name, &page.site) => Some(site),
-            // It was not known then, or has another number since something was forgotten.
-            _ => self.all.sites.get(&page.site),
-        }
+        // It was not known then, or has another number since something was forgotten.
+        self.numbered(page).or_else(|| self.all.sites.get(&page.site))
+    }
+
+    /// What is known of a name, found by its number.
+    #[inline]
+    fn numbered(&self, name: &Named) -> Option<&Site> {
+        let known = self.all.sites.get_index(name.number);
+        known.filter(|(site, _)| Arc::ptr_eq(site, &name.site)).map(|(_, known)| known)
     }
 }
 

@@ -94,8 +94,8 @@ pub(super) fn sureness(page: &Candidate, rates: &Rates<'_>, runs: Runs, habits: 
     if page.chance < LIKELY || !runs.as_usual() {
         return Sureness::Guess;
     }
-    let name = &page.page.name.site;
-    let (pulls, share) = (rates.pulled_by(&page.page.name), rates.share_of(&page.page.name));
+    let name = &page.page.name;
+    let (pulls, share) = (rates.pulled_by(name), rates.share_of(name));
     // A frame or an advert that looked like a page now and then.
     let visited = habits.pulled_more(name) <= 0.0;
     if !visited || share < LIKELY_SHARE || pulls < LIKELY_PULLS {

@@ -200,7 +200,7 @@ fn judged(latest_odds: f64, habits: &Habits) -> (Option<Arc<str>>, Option<Surene
     let pages = vec![candidate("www.shop.test", 0.6), candidate("www.paper.test", 0.3)];
     let mut explained = Explained::of(0.0, 0.1, pages);
     explained.latest_odds = latest_odds;
-    let Judged { page, sureness, .. } = judge(explained, &habits.rates(&"ads.test".into()), habits);
+    let Judged { page, sureness, .. } = judge(explained, &habits.rates(&habits.named(&"ads.test".into())), habits);
     (page.map(|page| Arc::clone(&page.page.host)), sureness)
 }
 
@@ -223,7 +223,7 @@ fn with_several_tabs_the_rival_is_the_page_that_goes_next_in_the_same_order() {
         let pages = order.map(|i| candidate(chances[i].0, chances[i].1)).to_vec();
         let mut explained = Explained::of(0.0, 0.15, pages);
         explained.latest_odds = 3.0;
-        let Judged { page, rival, .. } = judge(explained, &habits.rates(&"ads.test".into()), &habits);
+        let Judged { page, rival, .. } = judge(explained, &habits.rates(&habits.named(&"ads.test".into())), &habits);
         let host = |page: Option<Candidate>| page.map(|page| page.page.host.to_string());
         let both = (host(page), host(rival));
         assert_eq!(both, (Some("www.paper.test".into()), Some("www.blog.test".into())), "{order:?}");
@@ -239,10 +239,10 @@ fn after_a_doubtful_visit_of_long_ago_the_page_was_rather_shown_again_unseen() {
         shown.note(page, &host);
         let it = |site, host, at| Use { site, host, from: at, to: at, beside: &[] };
         let nothing = Explained::of(0.0, 1.0, Vec::new());
-        let site = "paper.test".into();
+        let site = habits.named(&"paper.test".into());
         let begun = Begun { it: it(&site, &host, 0), goes_on: false, visit };
         visits.add(&begun, &nothing, &habits);
-        let (site, host) = ("ads.test".into(), "ads.test".into());
+        let (site, host) = (habits.named(&"ads.test".into()), "ads.test".into());
         let explained = visits.explain(&it(&site, &host, after_s * NANOS_PER_SECOND), &habits, &shown, None);
         assert_eq!(explained.pages.len(), 1);
         (explained.pages[0].seen, explained.pages[0].chance)
@@ -258,7 +258,7 @@ fn only_a_page_that_nearly_always_pulls_a_site_in_alone_is_sure_to() {
     (1..9).for_each(|i| runs.moved(10 * i * NANOS_PER_SECOND, 10_000));
     let word = |paper, shop| {
         let habits = pulled(paper, shop);
-        sureness(&candidate("www.paper.test", 0.99), &habits.rates(&"ads.test".into()), runs, &habits)
+        sureness(&candidate("www.paper.test", 0.99), &habits.rates(&habits.named(&"ads.test".into())), runs, &habits)
     };
     assert_eq!(word(10, 1), Sureness::Sure);
     assert_eq!(word(7, 1), Sureness::Likely, "not in each visit: it may be a tab beside it");
@@ -294,7 +294,7 @@ fn what_was_learned_survives_the_way_through_the_store() {
     lab.habits.sites().for_each(|(day, name, sums)| restored.restore_site(day, name, sums));
     lab.habits.pulls().for_each(|(day, page, site, weight)| restored.restore_pull(day, page, site, weight));
     for site in ["video.test", "counter.test"] {
-        let rate = |habits: &Habits| habits.rates(&site.into()).of(&habits.named(&"paper.test".into()));
+        let rate = |habits: &Habits| habits.rates(&habits.named(&site.into())).of(&habits.named(&"paper.test".into()));
         assert_eq!(rate(&restored), rate(&lab.habits));
         assert!(rate(&restored) > 0.6, "{}", rate(&restored));
     }
@@ -314,14 +314,17 @@ fn a_page_that_has_another_number_by_now_is_found_by_its_name() {
         learn(&mut habits, What::Pull(Arc::clone(&paper), Arc::clone(&video), 1_000));
     }
     let known = habits.named(&paper);
-    let rate = habits.rates(&video).of(&known);
-    assert!(rate > habits.rates(&video).of_all, "{rate}");
-    assert_eq!(habits.rates(&video).of(&unknown), rate, "it was not known then");
+    let rate = habits.rates(&habits.named(&video)).of(&known);
+    assert!(rate > habits.rates(&habits.named(&video)).of_all, "{rate}");
+    assert_eq!(habits.rates(&habits.named(&video)).of(&unknown), rate, "it was not known then");
     // What was used once is forgotten when there are too many, and all others move up.
     (0..65_536).for_each(|i| learn(&mut habits, What::Burst(format!("h{i}.test").into(), 0)));
     assert_ne!(habits.sites().next().map(|(_, name, _)| &**name), Some("www.first.test"));
-    assert_eq!(habits.rates(&video).of(&known), habits.rates(&video).of(&habits.named(&paper)));
-    assert!(habits.rates(&video).pulled_by(&known) > 0.0);
+    assert_eq!(
+        habits.rates(&habits.named(&video)).of(&known),
+        habits.rates(&habits.named(&video)).of(&habits.named(&paper))
+    );
+    assert!(habits.rates(&habits.named(&video)).pulled_by(&known) > 0.0);
 }
 
 #[test]
@@ -384,7 +387,8 @@ fn a_stream_that_goes_on_after_a_later_visit_shows_a_second_tab() {
         let mut visits = visits::Visits::default();
         let mut begins = |second: i64, host: &str, visit: f64| {
             let (host, at): (Arc<str>, i64) = (host.into(), second * NANOS_PER_SECOND);
-            let it = visits::Use { site: &host, host: &host, from: at, to: at, beside: &[] };
+            let site = habits.named(&host);
+            let it = visits::Use { site: &site, host: &host, from: at, to: at, beside: &[] };
             let explained = visits.explain(&it, &habits, &shown, visits.before(&host));
             visits.add(&visits::Begun { it, goes_on: visit == 0.0, visit }, &explained, &habits);
             visits.latest_odds()
@@ -440,12 +444,9 @@ fn what_was_learned_counts_for_seven_days_in_whatever_way_they_pass() {
         (0..=now).for_each(|day| known.turn_to(day));
         jumped.turn_to(now);
         for habits in [walked, known, jumped] {
-            assert_eq!(
-                (habits.visits_of(&page), habits.rates(&site).pulled_by(&habits.named(&page))),
-                (expect, expect),
-                "day {now}"
-            );
-            assert_eq!(habits.rates(&site).pulled_by(&habits.named(&page)), expect, "day {now}");
+            let (page, site) = (habits.named(&page), habits.named(&site));
+            let counted = (habits.visits_of(&page), habits.rates(&site).pulled_by(&page));
+            assert_eq!(counted, (expect, expect), "day {now}");
         }
     }
 }

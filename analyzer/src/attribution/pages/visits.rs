@@ -107,6 +107,8 @@ struct Visit {
     /// When something was pulled in last while it was loaded, and when at all.
     loaded: i64,
     used: i64,
+    /// Its name, beside the page: nearly always nothing else is asked.
+    name: Named,
     page: Arc<Page>,
     chance: f64,
     /// How much it takes an earlier one's place.
@@ -119,12 +121,12 @@ struct Visit {
 }
 
 impl Visit {
-    fn new(it: &Use<'_>, page: Named, chance: f64) -> Self {
-        let (at, page) = (it.from, Page::new(page, it.host));
+    fn new(it: &Use<'_>, name: Named, chance: f64) -> Self {
+        let (at, page) = (it.from, Page::new(name.clone(), it.host));
         let replaces = REPLACED.powf(chance);
         // At its very beginning nothing has decayed.
         let decayed = Cell::new((at, at, 1.0));
-        Self { at, loaded: at, used: at, page, chance, replaces, survived: false, decayed }
+        Self { at, loaded: at, used: at, name, page, chance, replaces, survived: false, decayed }
     }
 
     fn doubt(&mut self, chance: f64) {
@@ -147,13 +149,13 @@ impl Visit {
 /// Something that began to be used.
 #[derive(Debug, Clone, Copy)]
 pub struct Use<'a> {
-    pub site: &'a Arc<str>,
+    pub site: &'a Named,
     pub host: &'a Arc<str>,
     /// Earliest and latest time of the bytes.
     pub from: i64,
     pub to: i64,
     /// Other sites that began to be used at the same time.
-    pub beside: &'a [&'a Arc<str>],
+    pub beside: &'a [&'a Named],
 }
 
 /// A burst, and what it is taken for.
@@ -209,12 +211,12 @@ impl Visits {
         self.count(it, third, explained);
         let before = Before::new(it.from, chance.sqrt(), explained, self.hosts.get(it.host));
         self.note(it.host, before);
-        let (page, site) = (explained.clear(third, 0.5).map(|page| &page.page.name), habits.named(it.site));
+        let (page, site) = (explained.clear(third, 0.5).map(|page| &page.page.name), habits.renamed(it.site));
         for visit in &mut self.visits {
             let loads = it.from.saturating_sub(visit.loaded) <= LOADS_ON_NS
                 && it.from.saturating_sub(visit.at) <= LONGEST_LOAD_NS;
-            let own = visit.page.name.is(&site);
-            let pulls = page.is_some_and(|page| visit.page.name.is(page));
+            let own = visit.name.is(&site);
+            let pulls = page.is_some_and(|page| visit.name.is(page));
             if own || pulls {
                 visit.used = it.from;
             }
@@ -245,8 +247,8 @@ impl Visits {
         let ran = (0..=STREAM_BEFORE_NS).contains(&(visit.at.saturating_sub(before.at)))
             && it.from.saturating_sub(before.at) <= SURVIVES_WITHIN_NS
             && *owns >= STREAM_OWNER;
-        let others = !visit.page.name.is(page) && visit.page.name.site != *it.site;
-        if ran && others && habits.rates(it.site).of(&visit.page.name) < SURVIVED_RATE {
+        let others = !visit.name.is(page) && !visit.name.is(it.site);
+        if ran && others && habits.rates(it.site).of(&visit.name) < SURVIVED_RATE {
             visit.survived = true;
             self.survived = self.survived.saturating_add(1);
         }
@@ -255,11 +257,10 @@ impl Visits {
     /// Counts how often what is clear belongs to the latest visit.
     fn count(&mut self, it: &Use<'_>, third: f64, explained: &Explained) {
         let Some(page) = explained.clear(third, CLEAR).filter(|_| explained.lasts <= 0.3) else { return };
-        let latest =
-            self.visits.iter().rev().find(|v| v.at <= it.from && v.chance > 0.5 && v.page.name.site != *it.site);
+        let latest = self.visits.iter().rev().find(|v| v.at <= it.from && v.chance > 0.5 && !v.name.is(it.site));
         if let Some(latest) = latest {
             self.clear = self.clear.saturating_add(1);
-            self.earlier = self.earlier.saturating_add(u32::from(!latest.page.name.is(&page.page.name)));
+            self.earlier = self.earlier.saturating_add(u32::from(!latest.name.is(&page.page.name)));
         }
     }
 
@@ -283,16 +284,16 @@ impl Visits {
     /// How well pages that are open explain that something begins to be used, itself left out.
     pub fn pulled(&self, it: &Use<'_>, habits: &Habits) -> f64 {
         let mut most: Vec<(&Named, f64)> = Vec::with_capacity(self.visits.len());
-        let asked = habits.named(it.site);
-        for visit in self.visits.iter().rev().filter(|v| v.at <= it.to && !v.page.name.is(&asked)) {
+        let asked = habits.renamed(it.site);
+        for visit in self.visits.iter().rev().filter(|v| v.at <= it.to && !v.name.is(&asked)) {
             if it.from.saturating_sub(visit.used) > REACH_NS {
                 continue;
             }
-            let rate = habits.pull_rate_besides(&visit.page.name, &asked);
+            let rate = habits.pull_rate_besides(&visit.name, &asked);
             let chance = visit.chance.sqrt() * rate * visit.decay(it.from);
-            match most.iter_mut().find(|(page, _)| page.is(&visit.page.name)) {
+            match most.iter_mut().find(|(page, _)| page.is(&visit.name)) {
                 Some((_, most)) => *most = most.max(chance),
-                None => most.push((&visit.page.name, chance)),
+                None => most.push((&visit.name, chance)),
             }
         }
         BACKGROUND + most.iter().map(|(_, chance)| chance).sum::<f64>()
@@ -310,7 +311,7 @@ impl Visits {
         let beside = Beside::new(it.beside, habits);
         let ends = ((odds - ONE_AT_A_TIME) / (odds + ONE_AT_A_TIME)).max(0.0);
         for visit in self.visits.iter().rev().filter(|v| v.at <= it.to) {
-            let name = &visit.page.name;
+            let name = &visit.name;
             let is_own = rates.site.is(name);
             let is_over = it.from.saturating_sub(visit.used) > REACH_NS;
             let ended = before.filter(|before| visit.at > before.at);
@@ -359,13 +360,13 @@ impl Visits {
 /// and for most bytes for none.
 #[derive(Debug)]
 pub struct Beside<'a> {
-    sites: &'a [&'a Arc<str>],
+    sites: &'a [&'a Named],
     habits: &'a Habits,
     rates: OnceCell<Vec<Rates<'a>>>,
 }
 
 impl<'a> Beside<'a> {
-    pub fn new(sites: &'a [&'a Arc<str>], habits: &'a Habits) -> Self {
+    pub fn new(sites: &'a [&'a Named], habits: &'a Habits) -> Self {
         Self { sites, habits, rates: OnceCell::new() }
     }
 
