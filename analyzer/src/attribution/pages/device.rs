@@ -135,7 +135,7 @@ impl Burst {
     }
 
     fn as_use<'a>(&'a self, beside: &'a [&'a Named]) -> Use<'a> {
-        Use { site: &self.site, host: &self.host, from: self.at, to: self.at, beside }
+        Use { site: &self.site, host: &self.host, from: self.at, to: self.at, beside, books: false }
     }
 
     /// Chance that this is a visit to a page of the site, by how it began.
@@ -394,8 +394,12 @@ impl Device {
         let Question { site, host, from, to, bytes, before } = *question;
         let beside = beside(&self.bursts, site, from);
         let before = before.or_else(|| self.booking.before(host));
-        let mut explained =
-            self.booking.explain(&Use { site, host, from, to, beside: &beside }, habits, &self.shown, before);
+        let mut explained = self.booking.explain(
+            &Use { site, host, from, to, beside: &beside, books: true },
+            habits,
+            &self.shown,
+            before,
+        );
         let mut noted = Before::new(from, 0.0, &explained, self.booking.before(host));
         explained.runs = noted.moved(to, bytes);
         self.booking.note(host, noted);

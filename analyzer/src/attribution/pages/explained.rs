@@ -9,8 +9,17 @@ use std::sync::Arc;
 /// Chance that what begins has nothing to do with any visit, on the scale of a pull rate.
 pub(super) const BACKGROUND: f64 = 0.018;
 
-/// Chance down to which candidates are in order: who teaches, owns or rivals is likelier.
-const SORTED: f64 = 0.02;
+/// Least chance of a candidate: who teaches, owns or rivals is likelier. Where none is, of the
+/// likeliest.
+const LEAST: f64 = 0.02;
+
+/// Odds of the latest visit below which the device is taken to have several tabs open. Then that a
+/// page was opened last says little, and how often it has pulled the site in says more: a player,
+/// or adverts that come again, pull in for a whole visit.
+const TABS_ODDS: f64 = 15.0;
+
+/// Fewer pulls than these say as much as these: one may be a coincidence of two tabs.
+const TABS_PULLS: f64 = 2.0;
 
 /// Pages of a device that are remembered as shown.
 const MAX_SHOWN: usize = 64;
@@ -38,27 +47,40 @@ pub struct Candidate {
     pub page: Arc<Page>,
     /// Chance that it did.
     pub chance: f64,
-    /// How often it pulls the site in.
-    pub(super) rate: f64,
-    /// Chance that bytes just before were of it.
-    pub(super) old: f64,
     /// Bytes of the page itself were seen.
     pub seen: bool,
 }
 
-#[cfg(test)]
-impl Candidate {
-    /// A page whose bytes were seen.
-    pub fn new(name: Named, host: &Arc<str>, chance: f64) -> Self {
-        Self { page: Page::new(name, host), chance, rate: 0.0, old: 0.0, seen: true }
+/// A page while it is weighed against others. There are dozens, of which few become candidates.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Weighed<'a> {
+    /// Which.
+    pub(super) name: &'a Named,
+    pub(super) page: &'a Arc<Page>,
+    /// Chance that it pulled the bytes in.
+    pub(super) chance: f64,
+    /// How often it was seen to pull the site in, and how often it does in a visit.
+    pub(super) pulls: f64,
+    pub(super) rate: f64,
+    /// Chance that bytes just before were of it.
+    pub(super) old: f64,
+    /// Bytes of the page itself were seen.
+    pub(super) seen: bool,
+}
+
+impl Weighed<'_> {
+    fn candidate(&self) -> Candidate {
+        Candidate { page: Arc::clone(self.page), chance: self.chance, seen: self.seen }
     }
 }
 
 #[cfg(test)]
 impl Explained {
     /// These chances, of bytes of which nothing else is known.
-    pub fn of(own: f64, background: f64, pages: Vec<Candidate>) -> Self {
-        Self { own, background, pages, lasts: 0.0, pulled: 0.0, runs: Runs::default(), latest_odds: 1.0 }
+    pub fn of(own: f64, background: f64, pages: Vec<Weighed<'_>>, latest_odds: f64) -> Self {
+        let two = first_two(&pages, latest_odds);
+        let pages = pages.iter().map(Weighed::candidate).collect();
+        Self { own, background, pages, two, lasts: 0.0, pulled: 0.0, runs: Runs::default() }
     }
 }
 
@@ -69,8 +91,10 @@ pub struct Explained {
     pub own: f64,
     /// Nothing was.
     pub background: f64,
-    /// Pages, each site once, likeliest first down to a chance of [`SORTED`].
+    /// Pages, each site once, likeliest first, down to a chance of [`LEAST`].
     pub pages: Vec<Candidate>,
+    /// The page that is named for the bytes, and its rival. Known where bytes are booked by it.
+    pub two: [Option<Candidate>; 2],
     /// Share of the chances that stands for the bytes' going on to belong where they belonged.
     pub(super) lasts: f64,
     /// How well the pages that are open explain them: how often one of them pulls the site in, and
@@ -78,9 +102,6 @@ pub struct Explained {
     pub pulled: f64,
     /// How much the host has moved at a time, these bytes with it.
     pub runs: Runs,
-    /// How many times as often what is clear belongs to the device's latest visit as to an earlier
-    /// one: low where several tabs are open.
-    pub latest_odds: f64,
 }
 
 impl Explained {
@@ -116,33 +137,40 @@ impl Shown {
 
 /// Pages that could have pulled something in, each once.
 #[derive(Debug)]
-pub(super) struct Candidates {
-    pub(super) list: Vec<Candidate>,
+pub(super) struct Candidates<'a> {
+    pub(super) list: Vec<Weighed<'a>>,
     pub(super) marks: Marks,
 }
 
-impl Candidates {
+impl<'a> Candidates<'a> {
     /// None yet, and room for so many.
     pub(super) fn with_room(count: usize) -> Self {
         Self { list: Vec::with_capacity(count), marks: Marks::default() }
     }
 
     #[inline]
-    pub(super) fn find(&mut self, page: &Named) -> Option<&mut Candidate> {
+    pub(super) fn find(&mut self, page: &Named) -> Option<&mut Weighed<'a>> {
         if !self.marks.may_have(page) {
             return None;
         }
-        self.list.iter_mut().find(|known| known.page.name.is(page))
+        self.list.iter_mut().find(|known| known.name.is(page))
     }
 
-    pub(super) fn push(&mut self, page: Candidate) {
-        self.marks.add(&page.page.name);
+    pub(super) fn push(&mut self, page: Weighed<'a>) {
+        self.marks.add(page.name);
         self.list.push(page);
     }
 }
 
-/// Chances that sum up to 1, with what lasts.
-pub(super) fn whole(own: f64, mut pages: Vec<Candidate>, lasts: f64, before: Option<&Before>) -> Explained {
+/// Chances that sum up to 1, with what lasts. `odds`: how many times as often what is clear belongs
+/// to the device's latest visit as to an earlier one, where bytes are booked by it.
+pub(super) fn whole(
+    own: f64,
+    mut pages: Vec<Weighed<'_>>,
+    lasts: f64,
+    before: Option<&Before>,
+    odds: Option<f64>,
+) -> Explained {
     let pulled = BACKGROUND + pages.iter().map(|page| page.chance).sum::<f64>();
     let sum = own + pulled;
     let lasting = |owner: &Owner| before.map_or(0.0, |before| before.of(owner));
@@ -151,7 +179,7 @@ pub(super) fn whole(own: f64, mut pages: Vec<Candidate>, lasts: f64, before: Opt
     // Where nothing lasts nobody asks whose it was.
     if let Some(before) = before.filter(|_| lasts > 0.0) {
         for page in &mut pages {
-            page.old = before.of_page(&page.page.name);
+            page.old = before.of_page(page.name);
             still += page.old;
         }
     }
@@ -164,15 +192,38 @@ pub(super) fn whole(own: f64, mut pages: Vec<Candidate>, lasts: f64, before: Opt
     for page in &mut pages {
         page.chance = mix(page.chance, page.old);
     }
-    sort(&mut pages);
+    let likely = sort(&mut pages);
+    let two = odds.map_or([None, None], |odds| first_two(&pages, odds));
+    let pages = pages.iter().take(likely).map(Weighed::candidate).collect();
     let background = mix(BACKGROUND, lasting(&Owner::Background));
-    Explained { own: mix(own, old_own), background, pages, lasts, pulled, runs: Runs::default(), latest_odds: 1.0 }
+    Explained { own: mix(own, old_own), background, pages, two, lasts, pulled, runs: Runs::default() }
+}
+
+/// The two pages that are named for bytes, with these odds of the latest visit: the likeliest, or
+/// with several tabs those that also pull the site in again and again. Of equals that which stands
+/// first.
+fn first_two(pages: &[Weighed<'_>], odds: f64) -> [Option<Candidate>; 2] {
+    if odds >= TABS_ODDS {
+        return [pages.first().map(Weighed::candidate), pages.get(1).map(Weighed::candidate)];
+    }
+    let (mut first, mut second) = (None::<(f64, &Weighed<'_>)>, None::<(f64, &Weighed<'_>)>);
+    for page in pages {
+        let weighed = (page.chance.sqrt() * page.pulls.max(TABS_PULLS), page);
+        let heavier = |than: &Option<(f64, _)>| than.is_none_or(|(than, _)| weighed.0.total_cmp(&than).is_gt());
+        if heavier(&first) {
+            (first, second) = (Some(weighed), first);
+        } else if heavier(&second) {
+            second = Some(weighed);
+        }
+    }
+    [first, second].map(|page| page.map(|(_, page)| page.candidate()))
 }
 
 /// Likeliest first. Of equals the latest visit stands first, and so does it of those whose order
-/// nobody asks for, which are most: they stay behind the few others as they were.
-fn sort(pages: &mut [Candidate]) {
-    let least = pages.iter().map(|page| page.chance).fold(0.0, f64::max).min(SORTED);
+/// nobody asks for, which are most: they stay behind the few others as they were. Gives the number
+/// of those others.
+fn sort(pages: &mut [Weighed<'_>]) -> usize {
+    let least = pages.iter().map(|page| page.chance).fold(0.0, f64::max).min(LEAST);
     let mut likely = 0;
     for place in 0..pages.len() {
         if pages.get(place).is_some_and(|page| page.chance >= least) {
@@ -185,4 +236,5 @@ fn sort(pages: &mut [Candidate]) {
     if let Some(likely) = pages.get_mut(..likely) {
         likely.sort_by(|a, b| b.chance.total_cmp(&a.chance));
     }
+    likely
 }

@@ -31,14 +31,6 @@ const SURE_CONTEXT: f64 = 1.5;
 /// Pulls of the site before a page can be likely: one may be a coincidence of two tabs.
 const LIKELY_PULLS: f64 = 2.0;
 
-/// Odds of the latest visit below which the device is taken to have several tabs open
-/// ([`Explained::latest_odds`]). Then that a page was opened last says little, and how often it has
-/// pulled the site in says more: a player, or adverts that come again, pull in for a whole visit.
-const TABS_ODDS: f64 = 15.0;
-
-/// Fewer pulls than these say as much as these: one may be a coincidence of two tabs.
-const TABS_PULLS: f64 = 2.0;
-
 /// Least chance of another page for it to be named as a rival.
 const RIVAL: f64 = 0.1;
 
@@ -54,37 +46,17 @@ pub(super) struct Judged {
 }
 
 pub(super) fn judge(explained: Explained, rates: &Rates<'_>, habits: &Habits) -> Judged {
-    let Explained { own, background, pages, runs, latest_odds, .. } = explained;
+    let Explained { own, background, pages, two: [best, rival], runs, .. } = explained;
     let chance = pages.first().map_or(0.0, |best| best.chance);
     if own >= chance && own >= background {
         return Judged { page: None, rival: None, sureness: None };
     }
-    let several_tabs = |page: &Candidate| page.chance.sqrt() * rates.pulled_by(&page.page.name).max(TABS_PULLS);
-    let (best, rival) = match latest_odds < TABS_ODDS {
-        true => first_two(&pages, several_tabs),
-        false => (pages.first(), pages.get(1)),
-    };
-    let rival = rival.filter(|rival| rival.chance >= RIVAL).cloned();
-    let Some(best) = best.filter(|_| chance >= background).cloned() else {
+    let rival = rival.filter(|rival| rival.chance >= RIVAL);
+    let Some(best) = best.filter(|_| chance >= background) else {
         return Judged { page: None, rival: None, sureness: Some(Sureness::Background) };
     };
     let sureness = sureness(&best, rates, runs, habits);
     Judged { page: Some(best), rival, sureness: Some(sureness) }
-}
-
-/// The two pages of the greatest weights, the greatest first; of equals that which stands first.
-fn first_two(pages: &[Candidate], weight: impl Fn(&Candidate) -> f64) -> (Option<&Candidate>, Option<&Candidate>) {
-    let (mut first, mut second) = (None::<(f64, &Candidate)>, None::<(f64, &Candidate)>);
-    for page in pages {
-        let weighed = (weight(page), page);
-        let heavier = |than: &Option<(f64, _)>| than.is_none_or(|(than, _)| weighed.0.total_cmp(&than).is_gt());
-        if heavier(&first) {
-            (first, second) = (Some(weighed), first);
-        } else if heavier(&second) {
-            second = Some(weighed);
-        }
-    }
-    (first.map(|(_, page)| page), second.map(|(_, page)| page))
 }
 
 /// How sure it is that `page` pulled in bytes of a site, whose host moves so much at a time.

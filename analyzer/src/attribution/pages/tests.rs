@@ -1,4 +1,4 @@
-use super::explained::{Explained, Shown};
+use super::explained::{Explained, Page, Shown, Weighed};
 use super::judged::sureness;
 use super::runs::Runs;
 use super::visits::{Begun, Use, Visits};
@@ -175,7 +175,8 @@ fn one_connection_serves_several_pages_and_each_gets_its_seconds() {
 
 /// A page of `chance`.
 fn candidate(host: &str, chance: f64) -> Candidate {
-    Candidate::new(Habits::default().named(&host.trim_start_matches("www.").into()), &host.into(), chance)
+    let name = Habits::default().named(&host.trim_start_matches("www.").into());
+    Candidate { page: Page::new(name, &host.into()), chance, seen: true }
 }
 
 /// Habits of two pages that were visited ten times each and pulled `ads.test` in so often.
@@ -194,13 +195,22 @@ fn pulled(paper: i64, shop: i64) -> Habits {
     habits
 }
 
-/// What is made of a page that was opened last, and one whose advert comes again, with these odds
-/// of the latest one.
+/// What is made of adverts that these pages may have pulled in, with these odds of the latest one.
+fn judged_of(chances: &[(&str, f64)], latest_odds: f64, habits: &Habits) -> Judged {
+    let pages: Vec<Candidate> = chances.iter().map(|(host, chance)| candidate(host, *chance)).collect();
+    let rates = habits.rates(&habits.named(&"ads.test".into()));
+    let weighed = pages.iter().map(|Candidate { page, chance, .. }| {
+        let (pulls, rate) = rates.pulls_and_share(&page.name);
+        Weighed { name: &page.name, page, chance: *chance, pulls, rate, old: 0.0, seen: true }
+    });
+    let left = 1.0 - chances.iter().map(|(_, chance)| chance).sum::<f64>();
+    judge(Explained::of(0.0, left, weighed.collect(), latest_odds), &rates, habits)
+}
+
+/// The same of a page that was opened last, and one whose advert comes again.
 fn judged(latest_odds: f64, habits: &Habits) -> (Option<Arc<str>>, Option<Sureness>) {
-    let pages = vec![candidate("www.shop.test", 0.6), candidate("www.paper.test", 0.3)];
-    let mut explained = Explained::of(0.0, 0.1, pages);
-    explained.latest_odds = latest_odds;
-    let Judged { page, sureness, .. } = judge(explained, &habits.rates(&habits.named(&"ads.test".into())), habits);
+    let chances = [("www.shop.test", 0.6), ("www.paper.test", 0.3)];
+    let Judged { page, sureness, .. } = judged_of(&chances, latest_odds, habits);
     (page.map(|page| Arc::clone(&page.page.host)), sureness)
 }
 
@@ -220,10 +230,7 @@ fn with_several_tabs_the_rival_is_the_page_that_goes_next_in_the_same_order() {
     let chances = [("www.shop.test", 0.4), ("www.paper.test", 0.25), ("www.blog.test", 0.2)];
     // Whatever the order that equals would stand in.
     for order in [[0, 1, 2], [1, 0, 2], [0, 2, 1], [2, 1, 0], [1, 2, 0], [2, 0, 1]] {
-        let pages = order.map(|i| candidate(chances[i].0, chances[i].1)).to_vec();
-        let mut explained = Explained::of(0.0, 0.15, pages);
-        explained.latest_odds = 3.0;
-        let Judged { page, rival, .. } = judge(explained, &habits.rates(&habits.named(&"ads.test".into())), &habits);
+        let Judged { page, rival, .. } = judged_of(&order.map(|i| chances[i]), 3.0, &habits);
         let host = |page: Option<Candidate>| page.map(|page| page.page.host.to_string());
         let both = (host(page), host(rival));
         assert_eq!(both, (Some("www.paper.test".into()), Some("www.blog.test".into())), "{order:?}");
@@ -237,8 +244,8 @@ fn after_a_doubtful_visit_of_long_ago_the_page_was_rather_shown_again_unseen() {
         let host = Arc::from("www.paper.test");
         let page = habits.named(&"paper.test".into());
         shown.note(page, &host);
-        let it = |site, host, at| Use { site, host, from: at, to: at, beside: &[] };
-        let nothing = Explained::of(0.0, 1.0, Vec::new());
+        let it = |site, host, at| Use { site, host, from: at, to: at, beside: &[], books: false };
+        let nothing = Explained::of(0.0, 1.0, Vec::new(), 1.0);
         let site = habits.named(&"paper.test".into());
         let begun = Begun { it: it(&site, &host, 0), goes_on: false, visit };
         visits.add(&begun, &nothing, &habits);
@@ -388,7 +395,7 @@ fn a_stream_that_goes_on_after_a_later_visit_shows_a_second_tab() {
         let mut begins = |second: i64, host: &str, visit: f64| {
             let (host, at): (Arc<str>, i64) = (host.into(), second * NANOS_PER_SECOND);
             let site = habits.named(&host);
-            let it = visits::Use { site: &site, host: &host, from: at, to: at, beside: &[] };
+            let it = visits::Use { site: &site, host: &host, from: at, to: at, beside: &[], books: false };
             let explained = visits.explain(&it, &habits, &shown, visits.before(&host));
             visits.add(&visits::Begun { it, goes_on: visit == 0.0, visit }, &explained, &habits);
             visits.latest_odds()

@@ -3,7 +3,7 @@
 //! The weights were fitted to worlds that scripts/page_worlds.py makes from seeds, rounded, and
 //! judged on other seeds (docs/SCORE.md): none rests on a name or on one world.
 
-use super::explained::{BACKGROUND, Candidate, Candidates, Explained, Page, Shown, whole};
+use super::explained::{BACKGROUND, Candidates, Explained, Page, Shown, Weighed, whole};
 use super::habits::{Habits, Named, Rates};
 use super::owners::{Before, Owner, WITHOUT_PAUSE_NS};
 use foldhash::fast::RandomState;
@@ -156,6 +156,8 @@ pub struct Use<'a> {
     pub to: i64,
     /// Other sites that began to be used at the same time.
     pub beside: &'a [&'a Named],
+    /// Bytes are booked by what explains it.
+    pub books: bool,
 }
 
 /// A burst, and what it is taken for.
@@ -318,7 +320,7 @@ impl Visits {
             if is_over && ended.is_none() && !is_own {
                 continue;
             }
-            let rate = if is_own { 1.0 } else { rates.of(name) };
+            let (pulls, rate) = if is_own { (0.0, 1.0) } else { rates.pulls_and_share(name) };
             if let Some(before) = ended {
                 let again = if it.from.saturating_sub(before.at) <= WITHOUT_PAUSE_NS { before.again() } else { 1.0 };
                 lasts *= (1.0 - visit.chance * rate.max(ends)) * (1.0 - visit.chance * (1.0 - again));
@@ -347,12 +349,14 @@ impl Visits {
             }
             match pages.find(name) {
                 Some(page) if page.chance >= chance => {}
-                Some(page) => (page.chance, page.page) = (chance, Arc::clone(&visit.page)),
-                None => pages.push(Candidate { page: Arc::clone(&visit.page), chance, rate, old: 0.0, seen: true }),
+                Some(known) => (known.chance, known.page) = (chance, &visit.page),
+                None => {
+                    pages.push(Weighed { name, page: &visit.page, chance, pulls, rate, old: 0.0, seen: true });
+                }
             }
         }
         unseen(&rates, &beside, shown, &mut pages);
-        Explained { latest_odds: odds, ..whole(own.unwrap_or(0.0), pages.list, lasts, before) }
+        whole(own.unwrap_or(0.0), pages.list, lasts, before, it.books.then_some(odds))
     }
 }
 
@@ -380,7 +384,7 @@ impl<'a> Beside<'a> {
 }
 
 /// Adds pages that could have been shown without a byte of their own.
-fn unseen(rates: &Rates<'_>, beside: &Beside<'_>, shown: &Shown, pages: &mut Candidates) {
+fn unseen<'a>(rates: &Rates<'_>, beside: &Beside<'_>, shown: &'a Shown, pages: &mut Candidates<'a>) {
     let seen = pages.list.iter().map(|page| page.chance / page.rate).fold(0.0, f64::max);
     let unseen = UNSEEN * (1.0 - seen.min(1.0)).powi(2);
     let marks = pages.marks;
@@ -400,7 +404,7 @@ fn unseen(rates: &Rates<'_>, beside: &Beside<'_>, shown: &Shown, pages: &mut Can
                 let (pulls, rate) = rates.pulls_and_share(name);
                 if pulls > 0.0 {
                     let chance = unseen * rate * beside.fit(name);
-                    pages.push(Candidate { page: Arc::clone(page), chance, rate, old: 0.0, seen: false });
+                    pages.push(Weighed { name, page, chance, pulls, rate, old: 0.0, seen: false });
                 }
             }
             None => {}
