@@ -356,7 +356,7 @@ impl Visits {
             }
         }
         unseen(&rates, &beside, shown, &mut pages);
-        whole(own.unwrap_or(0.0), pages.list, lasts, before, it.books.then_some(odds))
+        whole(own.unwrap_or(0.0), pages.list, (before, lasts), it.books.then_some(odds))
     }
 }
 
