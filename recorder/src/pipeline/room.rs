@@ -17,6 +17,10 @@ use std::time::Duration;
 /// without addresses all the same.
 const STATE_EVERY: Duration = Duration::from_secs(600);
 
+/// What a flow that is new takes in a segment with its addresses: 16 bytes with IPv4 in a scan,
+/// twice as much with IPv6.
+const FLOW_BYTES: u64 = 32;
+
 /// What is known of the budget, and what was done to keep to it.
 #[derive(Debug, Default)]
 pub(super) struct Keeping {
@@ -226,6 +230,9 @@ impl Pipeline {
         };
         let (len_bytes, waits) = (open.segment.len_bytes(), open.segment.file().is_waiting());
         let len_bytes = len_bytes.saturating_add(self.under_way.sealing_bytes);
+        // In a flood one interval has thousands of flows, and they will be written with detail.
+        let pending_bytes = (self.meter.booked_flows() as u64).saturating_mul(FLOW_BYTES);
+        let len_bytes = len_bytes.saturating_add(pending_bytes);
         let now = instant(at);
         self.see_clock(now);
         if self.keeping.room.as_ref().is_none_or(|room| room.day != now.day()) {

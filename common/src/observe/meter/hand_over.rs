@@ -84,6 +84,11 @@ impl Meter {
         !self.touched.is_empty() || !self.counts.is_empty()
     }
 
+    /// Flows that have moved something which [`Self::flush`] would hand over: at most so many rows.
+    pub fn booked_flows(&self) -> usize {
+        self.touched.len()
+    }
+
     fn hand_over_booked<O: Observer>(&mut self, interval: UnixNanos, observer: &mut O) -> Result<(), O::Error> {
         self.hand_over_counts(interval, observer)?;
         for slot in self.touched.drain(..) {
