@@ -29,6 +29,9 @@ pub(super) struct Keeping {
     room: Option<Room>,
     /// Only sums are taken, and said last at this time of the boot clock.
     shed_stated_ns: Option<i64>,
+    /// What was still to be written when that began, as it was reckoned. Detail comes back where
+    /// there is room for as much: else it would come and go with each interval.
+    shed_pending_bytes: u64,
     /// When a segment was removed for its age last, by the boot clock.
     removed_for_age_at_ns: Option<i64>,
     removed_for_age: u64,
@@ -232,7 +235,7 @@ impl Pipeline {
         let len_bytes = len_bytes.saturating_add(self.under_way.sealing_bytes);
         // In a flood one interval has thousands of flows, and they will be written with detail.
         let pending_bytes = (self.meter.booked_flows() as u64).saturating_mul(FLOW_BYTES);
-        let len_bytes = len_bytes.saturating_add(pending_bytes);
+        let len_bytes = len_bytes.saturating_add(pending_bytes.max(self.keeping.shed_pending_bytes));
         let now = instant(at);
         self.see_clock(now);
         if self.keeping.room.as_ref().is_none_or(|room| room.day != now.day()) {
@@ -243,6 +246,7 @@ impl Pipeline {
         match self.keeping.shed_stated_ns {
             None if !has_room => {
                 self.keeping.shed_stated_ns = Some(at.steady_ns);
+                self.keeping.shed_pending_bytes = pending_bytes;
                 log(
                     Level::Warning,
                     format_args!(
@@ -262,6 +266,7 @@ impl Pipeline {
                 self.flush()?;
                 self.state_shed_detail()?;
                 self.keeping.shed_stated_ns = None;
+                self.keeping.shed_pending_bytes = 0;
                 self.rotation_wanted = true;
                 log(Level::Notice, format_args!("there is room for detail again"));
                 Ok(())

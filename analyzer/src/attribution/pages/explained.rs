@@ -163,8 +163,8 @@ impl<'a> Candidates<'a> {
 }
 
 /// Chances that sum up to 1, with what lasts: whom the bytes belonged to, and how surely they still
-/// do. `odds`: how many times as often what is clear belongs
-/// to the device's latest visit as to an earlier one, where bytes are booked by it.
+/// do. `odds`: how many times as often what is clear belongs to the device's latest visit as to an
+/// earlier one, where bytes are booked by it.
 pub(super) fn whole(
     own: f64,
     mut pages: Vec<Weighed<'_>>,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::clock::Now;
+use crate::retention::share_bytes;
 use imon_common::time::UnixNanos;
 use std::fs::{self, File};
 use std::path::Path;
@@ -39,15 +40,20 @@ fn today() -> i64 {
     if now % DAY > DAY - 3_600 { now - 3_600 } else { now }
 }
 
-/// Datagrams of so many flows, all different, and the end of the second.
-fn flows(pipeline: &mut Pipeline, at: Moment, number: u32) {
-    for n in 0..number {
+/// Datagrams of flows with these numbers, all different.
+fn send(pipeline: &mut Pipeline, at: Moment, numbers: std::ops::Range<u32>) {
+    for n in numbers {
         let [_, x, y, z] = n.to_be_bytes();
         let [.., a, b] = (at.wall.0 / SECOND).to_be_bytes();
         let data = [0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 192, 168, 0, 1, 198, a, b, z, x, y, 0, 9, 0, 8, 0, 0];
         let packet = CapturedPacket { ts: at.wall, orig_len: 28, link_type: LinkType(101), interface: 0, data: &data };
         pipeline.packet(&packet).unwrap();
     }
+}
+
+/// Datagrams of so many flows, all different, and the end of the second.
+fn flows(pipeline: &mut Pipeline, at: Moment, number: u32) {
+    send(pipeline, at, 0..number);
     let next = Moment { wall: UnixNanos(at.wall.0 + SECOND), steady_ns: at.steady_ns + SECOND };
     pipeline.tick(next.wall).unwrap();
     pipeline.commit(next).unwrap();
@@ -125,6 +131,32 @@ fn a_flood_loses_detail_and_no_byte_and_the_days_before_and_after_have_theirs() 
     assert!(missing.abs_diff(ends as u64) <= 2, "{missing} s stated, {ends} s without detail");
     let total: u64 = segments(home.path()).iter().map(|p| p.metadata().unwrap().len()).sum();
     assert!(total <= KEEP.size_bytes, "{total}");
+}
+
+/// An interval of a flood takes more than there is left: what it will take counts before it is
+/// written.
+#[test]
+fn detail_ends_before_an_interval_of_a_flood_is_written() {
+    let home = tempfile::tempdir().unwrap();
+    let now = today();
+    let mut recorder = pipeline(home.path(), 1);
+    recorder.make_room(at(now, 0));
+    recorder.begin(at(now, 0)).unwrap();
+    for s in 0..8 {
+        for slice in 0..20 {
+            send(&mut recorder, at(now + s, s), slice * 1_000..(slice + 1) * 1_000);
+            recorder.commit(at(now + s, s)).unwrap();
+        }
+        flows(&mut recorder, at(now + s, s), 0);
+    }
+    assert!(recorder.keeping.is_shedding());
+    recorder.seal(at(now + 8, 8).wall).unwrap();
+    drop(recorder);
+    let total: u64 = segments(home.path()).iter().map(|p| p.metadata().unwrap().len()).sum();
+    // A day leaves room for its own sums, and for a segment that is open.
+    let detail_bytes = KEEP.size_bytes - share_bytes(KEEP) - (128 << 10);
+    assert!(total < detail_bytes + (32 << 10), "{total} of {detail_bytes}");
+    assert_eq!(books(home.path()).usage.packets(), 8 * 20_000);
 }
 
 /// Removal by age takes hours; here they pass quickly.
